@@ -3,6 +3,7 @@
 //! The shapes are apart from what lies in state and on disk, and stay when that changes. Amounts are decimal strings of
 //! SQUARE, hashes and addresses lower-case hex, times milliseconds. Readers ignore fields that they do not know.
 
+mod awaits;
 mod block;
 mod class;
 mod dispute;
@@ -21,6 +22,7 @@ use types::number::{
 use types::proof::ValueProof;
 
 use crate::error::ErrorBody;
+pub use awaits::JobAwaits;
 pub use block::{
     ActionView, BlockView, FailureView, HeaderView, HoldingView, SystemTransactionView,
     TransactionReceiptView, TransactionView,

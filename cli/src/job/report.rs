@@ -157,16 +157,7 @@ pub fn status(view: &JobView, exits: Option<&ShownExits>) -> (Value, String) {
             .map(|why| format!(" reason     {}", reason(why))),
     );
     lines.push(format!(" attempt    {}", view.attempt.0 + 1));
-    lines.extend(view.primary.map(|primary| format!(" primary    {primary}")));
-    for verifier in &view.verifiers {
-        let how = if verifier.appointed {
-            "appointed by the beacon"
-        } else {
-            "selected by sortition"
-        };
-        let tasks = counted(verifier.tasks, "task");
-        lines.push(format!(" verifier   {} ({tasks}, {how})", verifier.partner));
-    }
+    lines.extend(party_lines(view));
     lines.extend(
         view.deadline_in_ms
             .filter(|_| view.live)
@@ -189,6 +180,38 @@ pub fn status(view: &JobView, exits: Option<&ShownExits>) -> (Value, String) {
     }
     lines.extend(phase_lines(&view.history));
     (object, lines.join("\n"))
+}
+
+/// Who runs and checks a job and why it was they, who is out, and how often referees decided.
+fn party_lines(view: &JobView) -> Vec<String> {
+    let drawn = "drawn by the beacon, by bond and price, of those that fit and were free";
+    let primary = view.primary;
+    let primary = primary.map(|primary| format!(" primary    {primary} ({drawn})"));
+    let mut lines: Vec<_> = primary.into_iter().collect();
+    for verifier in &view.verifiers {
+        let how = if verifier.appointed {
+            "appointed by the beacon"
+        } else {
+            "selected by sortition"
+        };
+        let tasks = counted(verifier.tasks, "task");
+        lines.push(format!(" verifier   {} ({tasks}, {how})", verifier.partner));
+    }
+    lines.extend(view.no_results.iter().map(|partner| {
+        format!(" no result  {partner} was to verify and found none, for want of time or memory")
+    }));
+    let others = view.excluded.iter();
+    let others = others.filter(|partner| !view.no_results.contains(partner));
+    lines.extend(others.map(|partner| {
+        format!(
+            " excluded   {partner}: primary of an earlier attempt, or a verifier that was silent or found no result"
+        )
+    }));
+    if view.verdicts > 0 {
+        let verdicts = counted(view.verdicts, "verdict");
+        lines.push(format!(" referees   {verdicts} on its results"));
+    }
+    lines
 }
 
 /// Why a job failed, in words.
@@ -338,7 +361,9 @@ fn seconds(milliseconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use types::number::{Attempt, Height, Timestamp};
+    use types::hash::{Address, JobId};
+    use types::job::{Pending, Stage};
+    use types::number::{Attempt, ChainTime, Height, Timestamp};
 
     use super::*;
 
@@ -355,6 +380,25 @@ mod tests {
                 .iter()
                 .any(|line| line.contains("confidence"))
         );
+    }
+
+    #[test]
+    fn a_status_tells_what_it_waits_for_who_is_out_and_how_often_referees_decided() {
+        let spec = types::testing::job_spec(types::testing::workload(b"module", 1));
+        let stage = Stage::Pending(Pending::default());
+        let mut record = types::testing::job_record(JobId::default(), &spec, stage);
+        (record.queued, record.verdicts) = (Some(ChainTime(9)), 1);
+        record.excluded = vec![Address([7; 20])];
+        let view = JobView::new(&record, &spec, None, ChainTime(1), Height(9));
+        let (object, text) = status(&view, None);
+        assert_eq!(object["awaits"], "place");
+        for says in [
+            "now        pending: queued",
+            "excluded   0707070707070707070707070707070707070707: primary of an earlier",
+            "referees   1 verdict on its results",
+        ] {
+            assert!(text.contains(says), "no {says:?} in {text}");
+        }
     }
 
     #[test]

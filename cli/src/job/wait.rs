@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::HumanDuration;
 use rpc::client::JobNews;
-use rpc::model::{DisputeView, JobFailure, JobView, VerifierView};
+use rpc::model::{DisputeView, JobAwaits, JobFailure, JobView, VerifierView};
 use rpc::{Client, ClientError};
 use serde_json::{Value, json};
-use types::hash::JobId;
+use types::hash::{Address, JobId};
 use types::words::counted;
 
 use crate::failure::{CommandFailure, ExitKind};
@@ -64,7 +64,7 @@ pub async fn settled(
 fn state(view: &JobView) -> Value {
     let count = |has: fn(&VerifierView) -> bool| view.verifiers.iter().filter(|v| has(v)).count();
     json!({
-        "job": view.id, "stage": view.stage, "attempt": view.attempt, "primary": view.primary,
+        "job": view.id, "stage": view.stage, "awaits": view.awaits, "attempt": view.attempt, "primary": view.primary,
         "verifiers": view.verifiers.len(), "committed": count(|verifier| verifier.committed),
         "revealed": count(|verifier| verifier.revealed), "deadline_in_ms": view.deadline_in_ms,
         "answers": true,
@@ -83,17 +83,20 @@ fn trouble(error: &ClientError) -> String {
 pub fn describe(view: &JobView) -> String {
     let committed = view.verifiers.iter().filter(|verifier| verifier.committed);
     let revealed = view.verifiers.iter().filter(|verifier| verifier.revealed);
-    let stage = match (view.primary, &view.dispute) {
-        (_, Some(dispute)) => describe_dispute(dispute),
-        (Some(primary), _) if view.stage == "assigned" => {
-            format!("assigned: partner {primary} runs it")
-        }
-        _ => describe_stage(
-            &view.stage,
-            view.verifiers.len(),
-            committed.count(),
-            revealed.count(),
+    let counts = VerifierCounts {
+        bound: view.verifiers.len(),
+        committed: committed.count(),
+        revealed: revealed.count(),
+    };
+    let stage = match (&view.dispute, view.awaits) {
+        (Some(dispute), _) => describe_dispute(dispute),
+        (None, Some(awaits)) => format!(
+            "{}: {}",
+            view.stage,
+            what_it_awaits(awaits, view.primary, counts)
         ),
+        // A server of before says the stage alone, as one does of a job that ended.
+        (None, None) => view.stage.clone(),
     };
     let until = view.deadline_in_ms.map_or(String::new(), |left| {
         let left = Duration::from_secs(left / 1_000);
@@ -114,35 +117,54 @@ fn describe_dispute(dispute: &DisputeView) -> String {
     )
 }
 
-/// What a stage waits for, with the number of verifiers and of those that have committed and revealed.
-fn describe_stage(stage: &str, verifiers: usize, committed: usize, revealed: usize) -> String {
-    match stage {
-        "pending" => {
-            "pending: waiting until validators hold the inputs and a partner is drawn".to_owned()
+/// How many verifiers there are, have committed and have revealed.
+#[derive(Debug, Clone, Copy)]
+struct VerifierCounts {
+    bound: usize,
+    committed: usize,
+    revealed: usize,
+}
+
+/// What a job waits for, in words.
+fn what_it_awaits(
+    awaits: JobAwaits,
+    primary: Option<Address>,
+    verifiers: VerifierCounts,
+) -> String {
+    let VerifierCounts {
+        bound,
+        committed,
+        revealed,
+    } = verifiers;
+    let all = counted(bound, "verifier");
+    let partner = primary.map_or_else(|| "a partner".to_owned(), |one| format!("partner {one}"));
+    match awaits {
+        JobAwaits::Inputs => "waiting until validators hold the inputs".to_owned(),
+        JobAwaits::Draw => "the inputs are there, the beacon is to draw a partner".to_owned(),
+        JobAwaits::Place => {
+            "queued: no partner that fits has a place and enough free bond now".to_owned()
         }
-        "assigned" => "assigned: a partner runs it".to_owned(),
-        "announcing" => format!(
-            "announcing: the primary has committed, {} announced",
-            counted(verifiers, "verifier")
-        ),
-        "appointing" => format!(
-            "appointing: {}, the beacon appoints those that are missing",
-            counted(verifiers, "verifier")
-        ),
-        "verifying" => format!(
-            "verifying: committed {committed} of {}",
-            counted(verifiers, "verifier")
-        ),
-        "revealing" => format!(
-            "revealing: revealed {revealed} of {}",
-            counted(verifiers, "verifier")
-        ),
-        "disputed" => "disputed: results differ, validators run a task again".to_owned(),
-        "storing" => "storing: all results match, validators take them".to_owned(),
-        "challenged" => {
-            "challenged: a partner says that the settled result is wrong, and is to show what it found".to_owned()
+        JobAwaits::Acknowledgement => format!("{partner} was drawn, and is to take it"),
+        JobAwaits::Commitment => format!("{partner} runs it"),
+        JobAwaits::States => {
+            format!("{partner} has run it, validators fetch the states of the chain")
         }
-        other => other.to_owned(),
+        JobAwaits::Sortition => {
+            "the primary has committed, the beacon is to say who may verify".to_owned()
+        }
+        JobAwaits::Announcements => format!("the primary has committed, {all} announced"),
+        JobAwaits::Appointment => format!("{all}, the beacon appoints those that are missing"),
+        JobAwaits::VerifierCommitments => format!("committed {committed} of {all}"),
+        JobAwaits::Opening => format!("the primary is to reveal, then {all}"),
+        JobAwaits::VerifierOpenings => format!("revealed {revealed} of {all}"),
+        JobAwaits::Referees | JobAwaits::Votes | JobAwaits::VoteOpenings => {
+            "results differ, validators run a task again".to_owned()
+        }
+        JobAwaits::Results => "all results match, validators take them".to_owned(),
+        JobAwaits::Contradiction => {
+            "a partner says that the settled result is wrong, and is to show what it found"
+                .to_owned()
+        }
     }
 }
 
@@ -228,21 +250,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_live_stage_says_what_is_waited_for() {
-        for stage in [
-            "pending",
-            "assigned",
-            "announcing",
-            "appointing",
-            "verifying",
-            "revealing",
-            "disputed",
-            "storing",
-            "challenged",
-        ] {
-            let text = describe_stage(stage, 3, 2, 1);
-            assert!(text.starts_with(&format!("{stage}: ")), "{text}");
+    fn what_looks_alike_by_its_stage_is_told_apart() {
+        let primary = Some(Address([7; 20]));
+        let text = |awaits| {
+            let counts = VerifierCounts {
+                bound: 3,
+                committed: 2,
+                revealed: 1,
+            };
+            what_it_awaits(awaits, primary, counts)
+        };
+        let says = [
+            (JobAwaits::Inputs, "hold the inputs"),
+            (JobAwaits::Draw, "is to draw"),
+            (JobAwaits::Place, "queued"),
+            (JobAwaits::Acknowledgement, "is to take it"),
+            (JobAwaits::Commitment, "runs it"),
+            (JobAwaits::States, "states of the chain"),
+            (JobAwaits::Sortition, "who may verify"),
+            (JobAwaits::Announcements, "3 verifiers announced"),
+            (JobAwaits::Appointment, "appoints"),
+            (JobAwaits::VerifierCommitments, "committed 2 of 3 verifiers"),
+            (JobAwaits::Opening, "the primary is to reveal"),
+            (JobAwaits::VerifierOpenings, "revealed 1 of 3 verifiers"),
+            (JobAwaits::Votes, "results differ"),
+            (JobAwaits::Results, "all results match"),
+            (JobAwaits::Contradiction, "settled result is wrong"),
+        ];
+        for (awaits, words) in says {
+            let text = text(awaits);
+            assert!(text.contains(words), "{text}");
+            let others = says.iter().filter(|(other, _)| *other != awaits);
+            assert!(
+                !others.clone().any(|(_, words)| text.contains(words)),
+                "{text}"
+            );
         }
-        assert_eq!(describe_stage("settled", 0, 0, 0), "settled");
     }
 }

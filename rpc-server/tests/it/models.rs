@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use rpc::model::{JobFailure, JobSpecView, JobSummary, JobView};
 use types::hash::{Hash32, ValidatorId};
 use types::job::{
-    Announcing, Appointing, Assigned, Ballot, BallotPhase, Disputed, Duties, Failed, FailureReason,
-    Parties, Primary, PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, Verifier,
-    Verifying,
+    Announcing, Appointing, Assigned, Ballot, BallotPhase, Challenged, Disputed, Duties, Failed,
+    FailureReason, HandedOn, JobRecord, Parties, Pending, Primary, PrimaryOpening, Revealing,
+    SortitionBeacon, Stage, Storing, Verifier, Verifying,
 };
 use types::number::{Amount, BeaconStep, ChainTime, Epoch, Fixed64, Height, TaskIndex};
 
@@ -119,6 +119,7 @@ fn a_job_view_derives_stage_parties_and_deadline() {
         assert_eq!(view.stage, name);
         let ended = matches!(name, "settled" | "failed");
         assert_eq!(view.live, !ended);
+        assert_eq!(view.awaits.is_some(), view.live, "{name}");
         let dispute = view
             .dispute
             .map(|dispute| (dispute.task, dispute.committed.len()));
@@ -147,6 +148,101 @@ fn a_job_view_derives_stage_parties_and_deadline() {
                 "{name}"
             );
         }
+    }
+}
+
+/// What the view of a record awaits, as its JSON says.
+fn awaits(record: &JobRecord) -> serde_json::Value {
+    let view = JobView::new(record, &samples::spec(), None, ChainTime(59_000), Height(9));
+    serde_json::to_value(view).unwrap()["awaits"].clone()
+}
+
+#[test]
+fn a_live_job_says_what_it_awaits_one_step_finer_than_its_stage() {
+    let all: Vec<_> = stages()
+        .into_iter()
+        .map(|stage| (stage.name(), awaits(&samples::record(stage))))
+        .map(|(name, awaits)| (name, awaits.as_str().unwrap_or_default().to_owned()))
+        .collect();
+    let all: Vec<_> = all.iter().map(|(name, of)| (*name, of.as_str())).collect();
+    let expected = [
+        ("pending", "inputs"),
+        ("assigned", "commitment"),
+        ("announcing", "announcements"),
+        ("appointing", "appointment"),
+        ("verifying", "verifier_commitments"),
+        ("revealing", "verifier_openings"),
+        ("disputed", "votes"),
+        ("storing", "results"),
+        ("settled", ""),
+        ("failed", ""),
+    ];
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn a_job_that_waits_for_a_draw_is_told_from_one_that_is_queued_or_lacks_inputs() {
+    let draw = Some(BeaconStep(4));
+    let mut record = samples::record(Stage::Pending(Pending { draw }));
+    assert_eq!(awaits(&record), "draw");
+    (record.stage, record.queued) = (Stage::Pending(Pending { draw: None }), Some(ChainTime(1)));
+    assert_eq!(awaits(&record), "place");
+}
+
+#[test]
+fn a_primary_that_was_only_drawn_is_told_from_one_that_works_or_has_handed_on() {
+    let Some(Stage::Assigned(mut assigned)) = stages().into_iter().nth(1) else {
+        panic!("assigned");
+    };
+    let mut record = samples::record(Stage::Assigned(assigned.clone()));
+    record.states = Some(HandedOn {
+        list: types::hash::BlobId::of(b"list"),
+        held: false,
+    });
+    assert_eq!(awaits(&record), "states");
+    record.states = record.states.map(|states| HandedOn {
+        held: true,
+        ..states
+    });
+    assert_eq!(awaits(&record), "commitment");
+    assigned.duties = None;
+    assert_eq!(
+        awaits(&samples::record(Stage::Assigned(assigned))),
+        "acknowledgement"
+    );
+}
+
+#[test]
+fn each_step_before_openings_has_a_name() {
+    for stage in stages() {
+        let step = match stage {
+            Stage::Announcing(announcing) => {
+                let step = BeaconStep(4);
+                let beacon = SortitionBeacon::Awaited { step };
+                let stage = Stage::Announcing(Announcing {
+                    beacon,
+                    ..announcing
+                });
+                (stage, "sortition")
+            }
+            Stage::Revealing(revealing) => {
+                let opening = None;
+                let stage = Stage::Revealing(Revealing {
+                    opening,
+                    ..revealing
+                });
+                (stage, "opening")
+            }
+            Stage::Disputed(mut disputed) => {
+                disputed.ballot.phase = BallotPhase::Queued;
+                (Stage::Disputed(disputed), "referees")
+            }
+            Stage::Storing(Storing { parties, .. }) => {
+                (Stage::Challenged(Challenged { parties }), "contradiction")
+            }
+            _ => continue,
+        };
+        assert_eq!(awaits(&samples::record(step.0)), step.1);
     }
 }
 

@@ -7,6 +7,7 @@ use types::job::{
 };
 use types::number::{Amount, Attempt, ChainTime, EngineClass, Fuel, Height, Timestamp};
 
+use super::awaits::JobAwaits;
 use super::dispute::DisputeView;
 use super::spec::{EscrowView, JobSpecView, PolicyView, SpecViewError};
 
@@ -24,6 +25,8 @@ pub struct JobView {
     pub stage: String,
     /// True if the stage may still change.
     pub live: bool,
+    /// What it waits for, one step finer than the stage; absent once it ended.
+    pub awaits: Option<JobAwaits>,
     /// Why it failed; absent unless the stage is `failed`.
     pub failure: Option<JobFailure>,
     /// The attempt, counted from 0.
@@ -287,6 +290,7 @@ impl JobView {
             customer: record.customer,
             stage: stage.name().to_owned(),
             live: !stage.is_final(),
+            awaits: JobAwaits::of(record),
             failure,
             attempt: record.attempt,
             primary: now.or(receipt.map(|receipt| receipt.primary)),

@@ -4,17 +4,22 @@
 //! the bond changed meanwhile. Amounts are the chain's own; which job one belongs to follows from what the job was to pay.
 //! Where that is not clear the amount stands without a job. It is for the operator: nothing is decided by it.
 
+mod cause;
 mod file;
+mod share;
 
 use serde::{Deserialize, Serialize};
 use types::hash::{Address, JobId};
-use types::number::{Amount, Attempt, Epoch, Height, Nonce, Timestamp};
+use types::job::{JobRecord, Stage};
+use types::number::{Amount, Attempt, ChainTime, Epoch, Height, Nonce, Timestamp};
 use types::words::counted;
 
 use crate::assignment::AssignmentRole;
 use crate::core::ProvenState;
 
+pub use cause::{DutyPhase, LossCause};
 pub use file::{LEDGER_FILE, Ledger, LedgerBook};
+pub use share::AwaitedShare;
 
 /// A duty that binds the partner, and what it pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +35,74 @@ pub struct BookedDuty {
     /// Height at which its end was seen, while the account is known as of an older one only; none while it lasts.
     #[serde(default)]
     pub ended: Option<Height>,
+    /// How far it is.
+    #[serde(default)]
+    pub phase: DutyPhase,
+    /// Chain time at which what it awaits is over.
+    #[serde(default)]
+    pub until: Option<ChainTime>,
+    /// Verdicts of referees on the job so far.
+    #[serde(default)]
+    pub verdicts: u16,
+    /// True while referees vote.
+    #[serde(default)]
+    pub disputed: bool,
+    /// Reports so far that the job cannot be run.
+    #[serde(default)]
+    pub reports: usize,
+    /// True where only a bond is at stake: in a challenge of a settled job, and of a verifier of an earlier attempt.
+    #[serde(default)]
+    pub pays_nothing: bool,
+    /// Once it ended: why it cost something, if it did.
+    #[serde(default)]
+    pub cause: Option<LossCause>,
+}
+
+impl BookedDuty {
+    /// The duty that a job's record binds an account to, if it does.
+    fn of(record: &JobRecord, own: &Address) -> Option<Self> {
+        let stage = &record.stage;
+        let mut earlier = record.earlier.verifiers.iter();
+        let earlier = earlier.find(|verifier| verifier.partner == *own);
+        let verifier = stage.verifier(own).or(earlier);
+        let (role, pay) = match stage.primary() {
+            Some(primary) if primary.partner == *own => (AssignmentRole::Primary, primary.price),
+            _ if verifier.is_some() => (AssignmentRole::Verifier, record.policy.verifier_fee),
+            _ => return None,
+        };
+        let is_earlier = role == AssignmentRole::Verifier && stage.verifier(own).is_none();
+        // A job that had settled is paid already, and so is who verified an earlier attempt.
+        let pays_nothing = record.settlement.is_some() || is_earlier;
+        Some(Self {
+            job: record.id,
+            attempt: if is_earlier {
+                record.earlier.attempt
+            } else {
+                record.attempt
+            },
+            role,
+            pay: if pays_nothing { Amount::ZERO } else { pay },
+            ended: None,
+            phase: match role {
+                AssignmentRole::Primary => DutyPhase::of_primary(stage),
+                AssignmentRole::Verifier => DutyPhase::of_verifier(stage, verifier?),
+            },
+            until: record.deadline,
+            verdicts: record.verdicts,
+            disputed: matches!(stage, Stage::Disputed(_)),
+            reports: record.unrunnable_reports.len(),
+            pays_nothing,
+            cause: None,
+        })
+    }
+
+    /// True if referees have come to a verdict since; of a job that is not live any more, if they voted.
+    fn has_verdict(&self, after: Option<&JobRecord>) -> bool {
+        match after {
+            Some(job) => job.verdicts > self.verdicts,
+            None => self.disputed,
+        }
+    }
 }
 
 /// What of a proven state the ledger looks at.
@@ -51,6 +124,12 @@ pub struct BookedState {
     pub offer: Option<(Amount, u16)>,
     /// What binds it, by job.
     pub duties: Vec<BookedDuty>,
+    /// Chain time, or a little more.
+    #[serde(default)]
+    pub chain_time: ChainTime,
+    /// Shares of verdicts that are still to be paid out.
+    #[serde(default)]
+    pub shares: Vec<AwaitedShare>,
 }
 
 /// One line of the ledger.
@@ -68,10 +147,16 @@ pub struct LedgerEntry {
     pub earned: Amount,
     /// Taken from the bond, in SQUARE.
     pub lost: Amount,
+    /// Why, as far as states tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<LossCause>,
     /// Paid for transactions, in SQUARE.
     pub fees: Amount,
     /// Came to the account from elsewhere, in SQUARE: transfers, shares of verdicts, penalties that were paid back.
     pub received: Amount,
+    /// True if what was received came when a share of a verdict was due.
+    #[serde(default)]
+    pub share_of_verdict: bool,
 }
 
 /// Sums over all entries.
@@ -115,29 +200,11 @@ impl BookedState {
     /// What of a proven state concerns the account `own`.
     #[must_use]
     pub fn of(proven: &ProvenState, own: &Address) -> Self {
-        // A job that had settled is paid already: what a challenge of its receipt costs stands without a job.
-        let running = proven
-            .jobs
-            .values()
-            .filter(|record| record.settlement.is_none());
-        let duties = running.filter_map(|record| {
-            let (role, pay) = match record.stage.primary() {
-                Some(primary) if primary.partner == *own => {
-                    (AssignmentRole::Primary, primary.price)
-                }
-                _ => {
-                    record.stage.verifier(own)?;
-                    (AssignmentRole::Verifier, record.policy.verifier_fee)
-                }
-            };
-            Some(BookedDuty {
-                job: record.id,
-                attempt: record.attempt,
-                role,
-                pay,
-                ended: None,
-            })
-        });
+        let jobs = proven.jobs.values();
+        let duties = jobs.filter_map(|record| BookedDuty::of(record, own));
+        let (chain_time, at) = proven.clock;
+        // Chain time never gains on the timestamps of blocks.
+        let gone_ms = proven.time.0.saturating_sub(at.0);
         let partner = proven.partner.as_ref();
         let unbonding = partner.map(|partner| {
             let all = partner.unbonding.iter().map(|unbonding| unbonding.amount);
@@ -152,6 +219,18 @@ impl BookedState {
             unbonding: unbonding.unwrap_or_default(),
             offer: partner.map(|partner| (partner.profile.ask, partner.profile.places)),
             duties: duties.collect(),
+            chain_time: ChainTime(chain_time.0.saturating_add(gone_ms)),
+            shares: Vec::new(),
+        }
+    }
+
+    /// Says of each duty that has ended since why it cost something, if it did.
+    fn judge(&mut self, after: &Self, proven: &ProvenState, own: &Address) {
+        let mut ended: Vec<_> = self.duties.iter_mut().collect();
+        ended.retain(|duty| duty.ended.is_none() && !after.holds(duty));
+        for duty in ended {
+            let job = proven.jobs.get(&duty.job);
+            duty.cause = LossCause::of(duty, job, own, after.chain_time);
         }
     }
 
@@ -174,7 +253,8 @@ impl BookedState {
 
     fn holds(&self, duty: &BookedDuty) -> bool {
         self.duties.iter().any(|other| {
-            (other.job, other.attempt, other.role) == (duty.job, duty.attempt, duty.role)
+            (other.job, other.attempt, other.role, other.pays_nothing)
+                == (duty.job, duty.attempt, duty.role, duty.pays_nothing)
         })
     }
 }
@@ -234,32 +314,51 @@ pub fn entries(before: &BookedState, after: &BookedState, fee: Amount) -> Vec<Le
         ..LedgerEntry::default()
     };
     let over = before.duties.iter().filter(|duty| !after.holds(duty));
-    let mut entries: Vec<_> = over
+    let mut ended: Vec<_> = over
         .map(|duty| {
             let earned = came.min(duty.pay);
             came = came.saturating_sub(earned);
-            LedgerEntry {
+            let entry = LedgerEntry {
                 job: Some(duty.job),
-                role: Some(duty.role),
+                role: Some(duty.role).filter(|_| !duty.pays_nothing),
                 earned,
                 ..plain.clone()
-            }
+            };
+            (duty, entry)
         })
         .collect();
-    let mut unpaid = entries
-        .iter_mut()
-        .filter(|entry| entry.earned == Amount::ZERO);
-    if let (Some(only), None) = (unpaid.next(), unpaid.next()) {
-        only.lost = std::mem::take(&mut lost);
+    let unpaid = |(_, entry): &&mut (&BookedDuty, LedgerEntry)| entry.earned == Amount::ZERO;
+    let mut candidates: Vec<_> = ended.iter_mut().filter(unpaid).collect();
+    let mut causes = candidates.iter().map(|(duty, _)| duty.cause);
+    let first = causes.next().flatten();
+    let cause = first.filter(|_| lost != Amount::ZERO && causes.all(|other| other == first));
+    if let [(_, only)] = &mut candidates[..] {
+        (only.lost, only.cause) = (std::mem::take(&mut lost), cause);
     }
+    let says = |(duty, entry): &(&BookedDuty, LedgerEntry)| {
+        !duty.pays_nothing || entry.lost != Amount::ZERO
+    };
+    let ended = ended.into_iter().filter(says);
+    let mut entries: Vec<_> = ended.map(|(_, entry)| entry).collect();
     if [fees, came, lost]
         .iter()
         .any(|amount| *amount != Amount::ZERO)
     {
+        let shares = if came == Amount::ZERO {
+            Vec::new()
+        } else {
+            share::due(before, after)
+        };
         entries.push(LedgerEntry {
             fees,
             lost,
+            cause: cause.filter(|_| lost != Amount::ZERO),
             received: came,
+            share_of_verdict: !shares.is_empty(),
+            job: match shares[..] {
+                [only] => Some(only),
+                _ => None,
+            },
             ..plain
         });
     }
@@ -277,18 +376,27 @@ impl LedgerEntry {
             }
         };
         part(self.earned, "earned");
-        part(self.received, "received");
+        let received = if self.share_of_verdict {
+            "received as a share of a verdict"
+        } else {
+            "received"
+        };
+        part(self.received, received);
         part(self.fees, "paid fees of");
         part(self.lost, "lost of the bond");
-        let money = if parts.is_empty() {
+        let mut money = if parts.is_empty() {
             "earned nothing, lost nothing".to_owned()
         } else {
             parts.join(", ")
         };
+        if let Some(cause) = self.cause {
+            money = format!("{money}, since {}", cause.words());
+        }
         match (self.role, self.job) {
             (Some(AssignmentRole::Primary), Some(job)) => format!("ran job {job}: {money}"),
             (Some(AssignmentRole::Verifier), Some(job)) => format!("verified job {job}: {money}"),
-            _ => money,
+            (None, Some(job)) => format!("job {job}: {money}"),
+            (_, None) => money,
         }
     }
 }

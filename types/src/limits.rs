@@ -97,6 +97,8 @@ pub const MAX_JOB_INPUT_BYTES: u64 = 4 << 30;
 pub const MAX_TASK_OUTPUT_BYTES: u64 = 256 << 20;
 /// Largest sum of what all tasks of a job may write, in bytes: validators keep it and partners move it.
 pub const MAX_JOB_OUTPUT_BYTES: u64 = 4 << 30;
+/// Reports of drawn primaries that end a job whose module cannot be run.
+pub const REPORTS_THAT_END_A_JOB: usize = 3;
 /// Longest window for executing a job or for storing its results, in milliseconds of chain time: a week.
 pub const MAX_WINDOW_MS: u64 = 7 * 24 * 3_600 * 1_000;
 /// Largest linear memory of a task, in bytes: all of a 32-bit address space.

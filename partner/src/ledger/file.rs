@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use types::hash::Address;
 use types::params::Params;
 
-use super::{BookedState, LedgerEntry, LedgerTotals, entries, news};
+use super::{BookedState, LedgerEntry, LedgerTotals, entries, news, share};
 use crate::core::ProvenState;
 
 /// Name of the file with what was seen last and the sums.
@@ -102,7 +102,7 @@ impl Ledger {
     /// Compares a state with the newest one before, writes what came of it and tells it.
     pub fn take(&mut self, proven: &ProvenState) {
         let mut after = BookedState::of(proven, &self.own);
-        let before = self.book.seen.take();
+        let mut before = self.book.seen.take();
         if let Some(newer) = before
             .as_ref()
             .filter(|before| before.height > after.height)
@@ -110,7 +110,8 @@ impl Ledger {
             self.book.seen = Some(newer.clone());
             return;
         }
-        if let Some(before) = &before {
+        if let Some(before) = &mut before {
+            before.judge(&after, proven, &self.own);
             after.keep_ending(before, proven.newest);
         }
         let params: &Params = &proven.params;
@@ -120,13 +121,16 @@ impl Ledger {
         let new = before
             .as_ref()
             .map(|before| entries(before, &after, params.min_fee));
+        if let (Some(before), Some(new)) = (&before, &new) {
+            after.shares = share::awaited(before, &after, proven, new);
+        }
         if before.is_none() {
             self.book.totals.since = after.time;
         }
         let is_same = before.as_ref().is_some_and(|before| {
             (before.balance, before.bond, before.unbonding, before.offer)
                 == (after.balance, after.bond, after.unbonding, after.offer)
-                && before.duties == after.duties
+                && (&before.duties, &before.shares) == (&after.duties, &after.shares)
         });
         self.book.seen = Some(after);
         for entry in new.iter().flatten() {

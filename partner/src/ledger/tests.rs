@@ -1,5 +1,7 @@
 //! What stands in the ledger after what happened on chain.
 
+mod causes;
+
 use types::hash::Hash32;
 use types::number::SQUARE;
 
@@ -20,6 +22,13 @@ fn duty(n: u8, role: AssignmentRole, pay: u128) -> BookedDuty {
         role,
         pay: squares(pay),
         ended: None,
+        phase: DutyPhase::Unknown,
+        until: None,
+        verdicts: 0,
+        disputed: false,
+        reports: 0,
+        pays_nothing: false,
+        cause: None,
     }
 }
 
@@ -34,6 +43,8 @@ fn state(height: u64, duties: &[BookedDuty]) -> BookedState {
         unbonding: Amount::ZERO,
         offer: Some((squares(1), 2)),
         duties: duties.to_vec(),
+        chain_time: ChainTime(height * 1_000),
+        shares: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use types::hash::Address;
 use types::job::{Assigned, Duties, FailureReason, Stage, UnrunnableReport};
+use types::limits::REPORTS_THAT_END_A_JOB;
 
 use super::JobError;
 use super::exit::fail;
@@ -11,9 +12,6 @@ use super::pending::next_attempt;
 use super::price::execute_window_ms;
 use super::record::Job;
 use crate::{ActionError, Context};
-
-/// Reports of drawn primaries that end a job whose module cannot be run.
-const REPORTS_THAT_END_A_JOB: usize = 3;
 
 /// A report in the first quarter of a primary's time is an early one.
 const EARLY_PART: u64 = 4;

@@ -271,3 +271,30 @@ fn money_that_comes_when_a_verdict_is_paid_out_is_a_share_of_it() {
         "{words}"
     );
 }
+
+/// Chain time is reckoned from a block of some time ago: where it had stood still it turns out to be less.
+#[test]
+fn two_verdicts_on_a_job_have_a_share_each_whatever_becomes_of_chain_time() {
+    let window = crate::core::tests::chain::params().compute.appeal_window_ms / 1_000;
+    let mut looks = Looks::new();
+    let honest = || job(disputed(parties(2, &[verifier(OWN, true, true)])));
+    let decided_again = JobRecord {
+        verdicts: 2,
+        ..honest()
+    };
+    looks.look(BEFORE, Some(&honest()), 1_000, 100);
+    looks.look(BEFORE + 1, Some(&decided(honest())), 1_000, 100);
+    looks.look(BEFORE + 2, Some(&decided_again), 1_000, 100);
+    for (at, balance) in [(1, 107), (2, 112)] {
+        let mut state = proven(OWN, 3, BEFORE + at + window, decided_again.clone());
+        state.account.balance = Amount(balance);
+        state.clock.0 = ChainTime(state.clock.0.0 - 4_000);
+        looks.ledger.take(&state);
+    }
+    let shares: Vec<_> = looks
+        .entries()
+        .into_iter()
+        .map(|entry| (entry.received.0, entry.share_of_verdict, entry.job))
+        .collect();
+    assert_eq!(shares, [(7, true, Some(JOB)), (5, true, Some(JOB))]);
+}

@@ -192,15 +192,20 @@ fn load_with<C: DeserializeOwned>(
         )
     })?;
     // The file alone first: its own parser knows the line of a mistake.
-    let at_line =
-        |error: toml::de::Error| {
-            let line = error
-                .span()
-                .map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-            bad(format!("{}:{line}: {}", path.display(), plain(error.message()))).hint(
-            "remove or correct that key; `init` in an empty folder shows all keys with comments",
-        )
-        };
+    let at_line = |error: toml::de::Error| {
+        let line = error
+            .span()
+            .map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        bad(format!(
+            "{}:{line}: {}",
+            path.display(),
+            plain(error.message())
+        ))
+        .hint(format!(
+            "remove or correct that key; `{}` shows all keys with comments",
+            generate(path)
+        ))
+    };
     toml::from_str::<C>(&text).map_err(at_line)?;
     let file: Table = toml::from_str(&text).map_err(at_line)?;
     let (mut table, mut given_by) = (file.clone(), BTreeMap::new());
@@ -210,10 +215,11 @@ fn load_with<C: DeserializeOwned>(
         .map(|(name, key, text)| Override::text(name, &key, text));
     for given in variables.chain(overrides) {
         given.apply::<C>(&mut table).map_err(|why| {
-            bad(why).hint(
-                "`init` in an empty folder shows all keys with comments; variables are named GRIDPROOF_SECTION__KEY, \
+            bad(why).hint(format!(
+                "`{}` shows all keys with comments; variables are named GRIDPROOF_SECTION__KEY, \
                  as in GRIDPROOF_RPC__LISTEN, and --set takes section.key=value",
-            )
+                generate(path)
+            ))
         })?;
         given_by.insert(given.key.join("."), given.origin);
     }
@@ -223,6 +229,15 @@ fn load_with<C: DeserializeOwned>(
         file,
         given: given_by,
     })
+}
+
+/// The command that shows every key of a file.
+fn generate(path: &Path) -> &'static str {
+    if path.ends_with(partner::config::CONFIG_FILE) {
+        "gridproof config generate partner"
+    } else {
+        "gridproof config generate node"
+    }
 }
 
 fn bad(message: String) -> CommandFailure {
@@ -390,9 +405,11 @@ mod tests {
         ];
         for (set, message) in cases {
             let failure = load_partner(&[], &[set]).unwrap_err();
+            assert!(failure.message.starts_with(message), "{set}: {failure}");
+            let hint = failure.hint.as_deref().unwrap();
             assert!(
-                failure.message.starts_with(message) && failure.hint.is_some(),
-                "{set}: {failure}"
+                hint.starts_with("`gridproof config generate partner` shows all keys"),
+                "{set}: {hint}"
             );
         }
         let failure = load_partner(&[("GRIDPROOF_OFFER__COLOUR", "red")], &[]).unwrap_err();

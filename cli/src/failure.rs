@@ -164,7 +164,7 @@ impl CommandFailure {
                     }
                     ErrorKind::NotFound => (
                         format!("there is no key file {path}"),
-                        "correct the path; `wallet new` makes an account's key, `node init` and `partner init` make theirs"
+                        "correct the path; `keys new` or `wallet new` makes an account's key, `node init` and `partner init` make theirs"
                             .to_owned(),
                     ),
                     ErrorKind::AlreadyExists => (
@@ -197,13 +197,13 @@ impl CommandFailure {
             | KeyFileError::OtherPublicKey { .. }
             | KeyFileError::Key { .. } => (
                 error.to_string(),
-                "give a file that `wallet new`, `node init` or `partner init` made, or its copy".to_owned(),
+                "give a file that `keys new`, `node init` or `partner init` made, or its copy".to_owned(),
             ),
             KeyFileError::Kind { expected, .. } => (
                 error.to_string(),
                 match expected {
                     KeyKind::Account => {
-                        "give an account's key: `wallet new` makes one, a partner's is keys/account.key"
+                        "give an account's key: `keys new` makes one, a partner's is keys/account.key"
                     }
                     KeyKind::Validator => "a validator's is keys/validator.key in its folder, as `node init` made it",
                     KeyKind::Node => "a node's is keys/node.key in its folder, as `node init` made it",

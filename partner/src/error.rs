@@ -119,7 +119,7 @@ impl PartnerError {
             }
             Self::Config(error) => error
                 .hint()
-                .unwrap_or("correct that key; `partner init` in an empty folder shows all keys"),
+                .unwrap_or("correct that key; `gridproof config generate partner` shows all keys"),
             Self::Folder(FolderError::TooOpen { .. }) => {
                 "chmod 700 that folder; if others may have looked into it, check what they could read"
             }

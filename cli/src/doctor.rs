@@ -51,6 +51,9 @@ pub async fn run(arguments: CheckupArgs, ui: Ui) -> Result<(), CommandFailure> {
 }
 
 fn no_directory(dir: &Path) -> CommandFailure {
+    if let Some(failure) = crate::settings::only_keys(dir) {
+        return failure;
+    }
     let message = format!(
         "{} holds neither node.toml nor {CONFIG_FILE}: no validator, no partner",
         dir.display()

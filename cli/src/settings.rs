@@ -84,7 +84,8 @@ pub fn run(command: ConfigCommand, ui: Ui) -> Result<(), CommandFailure> {
             values.retain(|value| effective || value.source != DEFAULT);
             let rows = values.iter().map(|value| {
                 let ConfigValue { key, value, source } = value;
-                [key.clone(), value.clone(), source.clone()]
+                let value = value.clone().unwrap_or_else(|| UNSET.to_owned());
+                [key.clone(), value, source.clone()]
             });
             let object = json!({
                 "file": path, "values": values.iter().map(ConfigValue::object).collect::<Vec<_>>(),
@@ -97,11 +98,14 @@ pub fn run(command: ConfigCommand, ui: Ui) -> Result<(), CommandFailure> {
 
 /// Where a value comes from that nobody gave.
 const DEFAULT: &str = "default";
+/// What is shown of a key that has no value.
+const UNSET: &str = "(unset)";
 
 /// One key with its value and where that comes from.
 struct ConfigValue {
     key: String,
-    value: String,
+    /// None where the key is left out and has no default.
+    value: Option<String>,
     source: String,
 }
 
@@ -118,8 +122,12 @@ fn values(which: WhichConfig) -> Result<(PathBuf, Vec<ConfigValue>), CommandFail
         which.dir.join(CONFIG_FILE),
     );
     if node.exists() {
-        let (_, values) = read::<node::config::Config>(&node, which.set.overrides())?;
+        let overrides = which.set.overrides();
+        let (_, values) = read::<node::config::Config>(&node, node::config::TEMPLATE, overrides)?;
         return Ok((node, values));
+    }
+    if let Some(failure) = only_keys(&which.dir).filter(|_| !partner.exists()) {
+        return Err(failure);
     }
     if !partner.exists() {
         let message = format!(
@@ -131,7 +139,8 @@ fn values(which: WhichConfig) -> Result<(PathBuf, Vec<ConfigValue>), CommandFail
                 .hint("give the folder that `node init` or `partner init` made"),
         );
     }
-    let (config, values) = read::<partner::config::Config>(&partner, which.set.overrides())?;
+    let (overrides, template) = (which.set.overrides(), partner::config::TEMPLATE);
+    let (config, values) = read::<partner::config::Config>(&partner, template, overrides)?;
     config.check().map_err(|error| {
         bad(format!("{}: {error}", partner.display()))
             .hint(error.hint().unwrap_or("correct that key"))
@@ -139,8 +148,28 @@ fn values(which: WhichConfig) -> Result<(PathBuf, Vec<ConfigValue>), CommandFail
     Ok((partner, values))
 }
 
+/// The failure for a directory that holds keys and no configuration yet, as `node init` without a genesis leaves it.
+pub fn only_keys(dir: &Path) -> Option<CommandFailure> {
+    let layout = Layout::new(dir);
+    let (whose, init, config) = if layout.validator_key().exists() {
+        ("a validator's", "node init", "node.toml")
+    } else if dir.join("keys/account.key").exists() {
+        ("a partner's", "partner init", CONFIG_FILE)
+    } else {
+        return None;
+    };
+    let dir = dir.display();
+    let message = format!("{dir} holds {whose} keys and no {config} yet");
+    let hint = format!(
+        "once the network's genesis is agreed on: gridproof {init} --dir {dir} --genesis FILE"
+    );
+    let failure = CommandFailure::new(ExitKind::Usage, "no_directory", message);
+    Some(failure.hint(hint))
+}
+
 fn read<C: Serialize + DeserializeOwned>(
     path: &Path,
+    template: &str,
     overrides: impl IntoIterator<Item = Override>,
 ) -> Result<(C, Vec<ConfigValue>), CommandFailure> {
     let SourcedConfig {
@@ -161,10 +190,30 @@ fn read<C: Serialize + DeserializeOwned>(
             None if on_file.iter().any(|(known, _)| *known == key) => name.clone(),
             None => DEFAULT.to_owned(),
         };
+        let value = Some(value);
         ConfigValue { key, value, source }
     });
-    let values = values.collect();
+    let mut values: Vec<_> = values.collect();
+    values.extend(unset(template, &values));
     Ok((config, values))
+}
+
+/// The keys of a template that have no value: each is optional.
+fn unset(template: &str, values: &[ConfigValue]) -> Vec<ConfigValue> {
+    let keys = keys::config_file::keys(template).into_iter();
+    let missing = keys.filter(|key| {
+        let section = format!("{key}.");
+        !values
+            .iter()
+            .any(|value| value.key == *key || value.key.starts_with(&section))
+    });
+    missing
+        .map(|key| ConfigValue {
+            key,
+            value: None,
+            source: DEFAULT.to_owned(),
+        })
+        .collect()
 }
 
 fn bad(message: String) -> CommandFailure {
@@ -204,10 +253,12 @@ mod tests {
             "mempool.transactions",
             "7".to_owned(),
         );
-        let (_, values) = read::<node::config::Config>(&path, [set]).unwrap();
+        let template = node::config::TEMPLATE;
+        let (_, values) = read::<node::config::Config>(&path, template, [set]).unwrap();
         let of = |key: &str| {
             let found = values.iter().find(|value| value.key == key).unwrap();
-            (found.value.as_str(), found.source.as_str())
+            let value = found.value.as_deref().unwrap_or(UNSET);
+            (value, found.source.as_str())
         };
         assert_eq!(of("rpc.listen"), ("\"127.0.0.1:1\"", "node.toml"));
         assert_eq!(
@@ -215,6 +266,36 @@ mod tests {
             ("7", "--set mempool.transactions")
         );
         assert_eq!(of("mempool.bytes").1, DEFAULT);
+        for key in ["keys.signer", "keys.passphrase_file", "store.keep_blocks"] {
+            assert_eq!(of(key), (UNSET, DEFAULT));
+        }
+        assert!(values.iter().any(|value| value.key == "protocol.upgrades"));
+        for key in keys::config_file::keys(template) {
+            let shown = values.iter().filter(|value| value.key == key);
+            assert_eq!(shown.count(), 1, "{key}");
+        }
+    }
+
+    #[test]
+    fn keys_without_a_configuration_are_told_from_no_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(only_keys(dir.path()).is_none());
+        node::init::keys(dir.path()).unwrap();
+        let which = || WhichConfig {
+            dir: dir.path().to_owned(),
+            set: SetArgs::default(),
+        };
+        let failure = values(which()).map(|_| ()).unwrap_err();
+        assert_eq!(failure.code, "no_directory");
+        let message = format!("{failure}");
+        assert!(
+            message.contains("a validator's keys and no node.toml yet"),
+            "{message}"
+        );
+        assert!(message.contains("gridproof node init --dir"), "{message}");
+        let file = node::config::Config::default().to_commented_toml();
+        std::fs::write(dir.path().join("node.toml"), file).unwrap();
+        assert!(values(which()).is_ok());
     }
 
     #[test]

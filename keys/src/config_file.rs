@@ -36,6 +36,21 @@ pub fn filled<C: Serialize>(template: &str, config: &C) -> Result<String, toml::
     Ok(file.text)
 }
 
+/// The dotted names of all keys of a template, in its order.
+#[must_use]
+pub fn keys(template: &str) -> Vec<String> {
+    let mut section = String::new();
+    let mut all = Vec::new();
+    for line in template.lines() {
+        if let Some(name) = section_name(line) {
+            section = format!("{name}.");
+        } else if let Some((key, _)) = key_line(line) {
+            all.push(format!("{section}{key}"));
+        }
+    }
+    all
+}
+
 /// The file as it grows.
 #[derive(Default)]
 struct FilledFile {
@@ -158,6 +173,11 @@ mod tests {
         );
         let values: Table = text.parse().unwrap();
         assert_eq!(values, Table::try_from(sample("b", Some("w"))).unwrap());
+    }
+
+    #[test]
+    fn a_template_tells_its_keys_with_their_sections() {
+        assert_eq!(keys(TEMPLATE), ["name", "worker", "offer.ask"]);
     }
 
     #[test]

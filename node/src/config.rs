@@ -19,6 +19,9 @@ pub use protocol::ProtocolConfig;
 pub use rpc::RpcConfig;
 pub use secrets::KeysConfig;
 
+/// The file of a validator without its values: every key below its comment.
+pub const TEMPLATE: &str = include_str!("config/template.toml");
+
 /// A validator node's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,7 +139,7 @@ impl Config {
     /// The file as `init` writes it, with comments.
     #[must_use]
     pub fn to_commented_toml(&self) -> String {
-        keys::config_file::filled(include_str!("config/template.toml"), self)
+        keys::config_file::filled(TEMPLATE, self)
             .expect("numbers that were read from TOML, or stand in code, fit its 63 bits")
     }
 }

@@ -39,6 +39,9 @@ fn default_metrics() -> MetricsConfig {
     MetricsConfig::on_loopback(26_661)
 }
 
+/// The file of a partner without its values: every key below its comment.
+pub const TEMPLATE: &str = include_str!("config/template.toml");
+
 /// Everything an operator chooses. Relative paths start at the partner's directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -323,7 +326,7 @@ impl Config {
     /// The file's text, each key with what it means.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        keys::config_file::filled(include_str!("config/template.toml"), self)
+        keys::config_file::filled(TEMPLATE, self)
             .expect("numbers that were read from TOML, or stand in code, fit its 63 bits")
     }
 }

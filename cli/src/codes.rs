@@ -49,7 +49,7 @@ mod tests {
         let rows = section.lines().filter(|line| line.starts_with("| `"));
         rows.map(|row| {
             row.split(" | ")
-                .map(|cell| cell.trim_matches(&['|', ' ', '`']))
+                .map(|cell| cell.trim_matches(['|', ' ', '`']))
                 .collect()
         })
         .collect()

@@ -16,6 +16,7 @@ mod list;
 pub mod name;
 pub mod report;
 mod rerun;
+mod schema;
 mod spec;
 mod submit;
 mod subnet;

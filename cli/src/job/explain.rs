@@ -2,17 +2,16 @@
 //! `docs/job-spec.md`, so that there is one text of each field.
 
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::schema::schema;
 use crate::failure::{CommandFailure, ExitKind};
 use crate::ui::Ui;
 
 /// The page that says what each field means.
 const PAGE: &str = include_str!("../../../docs/job-spec.md");
-/// Fields of which others are part, as the page does not list them.
-const MAPPINGS: [&str; 2] = ["engine.params.env", "constraints.attributes"];
-/// Fields with a list of texts or numbers.
-const LISTS: [&str; 3] = ["engine.params.args", "tasks.indices", "tasks.state"];
+/// How like a field must be to be named in place of one that there is not, as for a key of the configuration.
+const LIKE: f64 = 0.7;
 
 /// What is to be explained.
 #[derive(Debug, Args)]
@@ -32,9 +31,9 @@ pub struct ExplainArgs {
 
 /// A field as the page has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct SpecField {
+pub struct SpecField {
     /// Path of the field, as in `inputs[].source`.
-    path: &'static str,
+    pub path: &'static str,
     /// What it means.
     meaning: &'static str,
     /// What holds without it.
@@ -44,12 +43,13 @@ struct SpecField {
 }
 
 impl SpecField {
-    fn is_required(&self) -> bool {
+    /// True if a document or an entry without it is refused.
+    pub fn is_required(&self) -> bool {
         self.default == "required"
     }
 
     /// The field in lines, without the marks of the page.
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let mut lines = vec![self.path.to_owned(), format!("  {}", self.meaning)];
         if !self.default.is_empty() {
             lines.push(format!("  default  {}", self.default));
@@ -66,26 +66,10 @@ impl SpecField {
             "limits": self.limits.replace('`', ""), "required": self.is_required(),
         })
     }
-
-    /// Its schema: scalars are taken as they are written, so any of their types will do.
-    fn schema(&self) -> Value {
-        let scalar = json!(["string", "number", "boolean"]);
-        let mut schema = match self.path {
-            path if LISTS.contains(&path) => {
-                json!({ "type": "array", "items": { "type": scalar } })
-            }
-            path if MAPPINGS.contains(&path) => {
-                json!({ "type": "object", "additionalProperties": { "type": scalar } })
-            }
-            _ => json!({ "type": scalar }),
-        };
-        schema["description"] = json!(self.text());
-        schema
-    }
 }
 
 /// The rows of the page's table.
-fn fields() -> Vec<SpecField> {
+pub fn fields() -> Vec<SpecField> {
     let rows = PAGE.lines().filter_map(|line| {
         let row = line.strip_prefix("| `")?.strip_suffix('|')?;
         let cells: Vec<_> = row.split('|').map(str::trim).collect();
@@ -120,75 +104,77 @@ pub fn explain(arguments: &ExplainArgs, ui: Ui) -> Result<(), CommandFailure> {
         })
         .collect();
     if found.is_empty() {
-        let names: Vec<_> = fields().iter().map(|field| field.path).collect();
-        let message = format!("a job spec has no field {asked:?}");
-        return Err(CommandFailure::new(ExitKind::Usage, "no_field", message)
-            .hint(format!("the fields are {}", names.join(", "))));
+        return Err(no_field(&asked));
     }
-    let texts: Vec<_> = found.iter().map(SpecField::text).collect();
+    let sections = sections(&found);
+    let mut texts: Vec<_> = found.iter().map(SpecField::text).collect();
+    texts.extend(
+        sections
+            .iter()
+            .map(|(title, text)| format!("\n{title}\n{text}")),
+    );
     let objects: Vec<_> = found.iter().map(SpecField::object).collect();
-    ui.result(&json!({ "fields": objects }), &texts.join("\n"));
+    let sections = sections
+        .iter()
+        .map(|(title, text)| json!({ "title": title, "text": text }));
+    let object = json!({ "fields": objects, "sections": sections.collect::<Vec<_>>() });
+    ui.result(&object, &texts.join("\n"));
     Ok(())
 }
 
-/// The JSON Schema of a job spec.
-fn schema() -> Value {
-    let mut root = section();
-    for field in fields() {
-        let segments: Vec<_> = field.path.split('.').collect();
-        enter(&mut root, &segments, &field);
+/// The sections of the page that say more about the fields: each with its title and its text, without marks.
+fn sections(found: &[SpecField]) -> Vec<(&'static str, String)> {
+    let has = |sign: &str| found.iter().any(|field| field.meaning.contains(sign));
+    let mut titles = Vec::new();
+    if has("a source") {
+        titles.push("Sources");
     }
-    root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    root["title"] = json!("gridproof job spec (gridproof/v1)");
-    root
+    if has("chain") {
+        titles.push("Chains");
+    }
+    titles
+        .into_iter()
+        .map(|title| {
+            let heading = format!("\n## {title}\n\n");
+            let text = PAGE.split(&heading).nth(1).unwrap_or_default();
+            let text = text.split("\n## ").next().unwrap_or_default();
+            (title, text.trim_end().replace('`', ""))
+        })
+        .collect()
 }
 
-fn section() -> Value {
-    json!({ "type": "object", "additionalProperties": false, "properties": Map::new() })
-}
-
-/// Puts a field below the sections and lists of its path.
-fn enter(parent: &mut Value, path: &[&str], field: &SpecField) {
-    let Some((first, rest)) = path.split_first() else {
-        return;
+/// The failure for a field that there is not, with the one that is nearest, if one is near.
+fn no_field(asked: &str) -> CommandFailure {
+    let paths: Vec<_> = fields().iter().map(|field| field.path).collect();
+    let likeness = |path: &str| {
+        let path = path.replace("[]", "");
+        let last = path.rsplit('.').next().unwrap_or_default();
+        let asked_last = asked.rsplit('.').next().unwrap_or_default();
+        strsim::jaro_winkler(asked, &path).max(strsim::jaro_winkler(asked_last, last))
     };
-    let name = first.trim_end_matches("[]");
-    if field.is_required() {
-        let required = &mut parent["required"];
-        if required.is_null() {
-            *required = json!([]);
+    let nearest = paths
+        .iter()
+        .map(|path| (likeness(path), path))
+        .max_by(|one, other| one.0.total_cmp(&other.0));
+    let hint = match nearest.filter(|(likeness, _)| *likeness > LIKE) {
+        Some((_, path)) => {
+            format!("did you mean {path}? `gridproof job explain` shows all fields")
         }
-        if let Some(required) = required
-            .as_array_mut()
-            .filter(|all| !all.contains(&json!(name)))
-        {
-            required.push(json!(name));
-        }
-    }
-    let place = &mut parent["properties"][name];
-    if rest.is_empty() {
-        *place = field.schema();
-        return;
-    }
-    if place.is_null() {
-        *place = if name == *first {
-            section()
-        } else {
-            json!({ "type": "array", "items": section() })
-        };
-    }
-    let inner = if name == *first {
-        place
-    } else {
-        &mut place["items"]
+        None => format!("the fields are {}", paths.join(", ")),
     };
-    enter(inner, rest, field);
+    let message = format!("a job spec has no field {asked:?}");
+    CommandFailure::new(ExitKind::Usage, "no_field", message).hint(hint)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::spec::document::{SpecDocument, read};
     use super::*;
+
+    /// Fields with free keys.
+    const MAPPINGS: [&str; 2] = ["engine.params.env", "constraints.attributes"];
+    /// Fields with a list of texts or numbers.
+    const LISTS: [&str; 3] = ["engine.params.args", "tasks.indices", "tasks.state"];
 
     /// The smallest document that has one field.
     fn document(path: &str) -> String {
@@ -242,25 +228,57 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_has_every_field_where_it_belongs() {
-        let schema = schema();
-        assert_eq!(schema["required"], json!(["version", "name", "engine"]));
-        let engine = &schema["properties"]["engine"]["properties"];
-        assert_eq!(engine["params"]["required"], json!(["module"]));
-        let input = &schema["properties"]["inputs"]["items"]["properties"];
-        assert!(
-            input["target"]["description"]
-                .as_str()
-                .unwrap()
-                .contains("/in/")
-        );
-        let fuel = &schema["properties"]["resources"]["properties"]["fuel"];
-        assert!(
-            fuel["description"]
-                .as_str()
-                .unwrap()
-                .contains("default  5G"),
-            "{fuel}"
-        );
+    fn what_stands_below_on_the_page_is_shown_with_the_field() {
+        let of = |path: &str| {
+            let found: Vec<_> = fields()
+                .into_iter()
+                .filter(|field| field.path == path)
+                .collect();
+            let titles: Vec<_> = sections(&found).into_iter().collect();
+            titles
+        };
+        for path in [
+            "engine.params.module",
+            "engine.params.stdin",
+            "inputs[].source",
+        ] {
+            let [(title, text)] = &of(path)[..] else {
+                panic!("{path}");
+            };
+            assert_eq!(*title, "Sources");
+            assert!(text.contains("blake3:<64 hex digits>"), "{text}");
+        }
+        for path in ["tasks.chain", "tasks.state"] {
+            let [(title, text)] = &of(path)[..] else {
+                panic!("{path}");
+            };
+            assert_eq!(*title, "Chains");
+            assert!(text.contains("/in/state/checkpoint"), "{text}");
+        }
+        assert!(of("resources.fuel").is_empty());
+        let promised = fields()
+            .into_iter()
+            .filter(|field| field.meaning.contains("see below"));
+        for field in promised {
+            assert!(!sections(&[field]).is_empty(), "{}", field.path);
+        }
+    }
+
+    #[test]
+    fn a_misspelt_field_is_answered_with_the_nearest() {
+        for (asked, nearest) in [
+            ("resources.fule", "resources.fuel"),
+            ("fuel", "resources.fuel"),
+            ("inputs.tarhet", "inputs[].target"),
+            ("verification.verifers", "verification.verifiers"),
+        ] {
+            let hint = no_field(asked).hint.unwrap();
+            assert!(
+                hint.starts_with(&format!("did you mean {nearest}?")),
+                "{asked}: {hint}"
+            );
+        }
+        let hint = no_field("xyzzy").hint.unwrap();
+        assert!(hint.starts_with("the fields are version, "), "{hint}");
     }
 }

@@ -42,9 +42,11 @@ use types::job::{
 };
 use types::number::{Amount, SQUARE};
 
+pub use checks::{MIN_MEMORY_BYTES, NS_PER_SECOND};
 use document::SpecDocument;
+pub use field::{BYTE_UNITS, FUEL_UNITS, TIME_UNITS};
 use field::{Field, required};
-pub use mistake::SpecError;
+pub use mistake::{SpecError, TAKEN_NAMES};
 pub use source::{InputOrigin, SpecSource};
 pub use written::yaml;
 

@@ -37,7 +37,7 @@ pub const DEFAULT_OUTPUT_BYTES: u64 = 64 << 20;
 /// Start of a task's clock, in seconds since 1970, if the spec names none: 2020-01-01T00:00:00Z.
 pub const DEFAULT_CLOCK_SECONDS: u64 = 1_577_836_800;
 /// Lowest memory limit of a task, in bytes: one page of WebAssembly.
-const MIN_MEMORY_BYTES: u64 = 64 << 10;
+pub const MIN_MEMORY_BYTES: u64 = 64 << 10;
 /// Nanoseconds of a second.
 pub const NS_PER_SECOND: u64 = 1_000_000_000;
 

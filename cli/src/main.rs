@@ -284,6 +284,32 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_names_every_command() {
+        let readme = include_str!("../../README.md");
+        for command in Cli::command().get_subcommands() {
+            if command.is_hide_set() {
+                continue;
+            }
+            let called = format!("`gridproof {}", command.get_name());
+            let rows = readme
+                .lines()
+                .filter(|line| line.starts_with("| `gridproof"));
+            let rows: String = rows.filter(|line| line.contains(&called)).collect();
+            assert!(!rows.is_empty(), "{called}");
+            let words: Vec<_> = rows
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+                .collect();
+            for part in command.get_subcommands() {
+                let name = part.get_name();
+                assert!(
+                    part.is_hide_set() || words.contains(&name),
+                    "{called} {name}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn every_command_shows_an_example() {
         Cli::command().debug_assert();
         let mut left: Vec<_> = Cli::command().get_subcommands().cloned().collect();

@@ -81,9 +81,11 @@ partner starts with `gridproof partner start --dir DIR/partner-0 --endpoint URL`
     /// Write a docker-compose.yml for a devnet, with Prometheus and Grafana.
     #[command(after_help = "Examples:
   gridproof devnet compose --validators 4 --partners 5 > docker-compose.yml
-  gridproof devnet compose --validators 7 --partners 9 --base-port 27600 --out docker-compose.yml
+  gridproof devnet compose --validators 7 --partners 9 --base-port 27600 --out seven.yml && docker-compose -p seven -f seven.yml up --detach
 
-The file builds its image from the folder it lies in: put it into a checkout, or set GRIDPROOF_IMAGE.")]
+The file builds its image from the folder it lies in, and mounts ./deploy/prometheus and ./deploy/grafana of it: put it into a checkout.
+Elsewhere set GRIDPROOF_IMAGE, and bring both folders: the package has them in /usr/share/gridproof
+(mkdir deploy && cp -r /usr/share/gridproof/prometheus /usr/share/gridproof/grafana deploy/).")]
     Compose {
         /// How many validators.
         #[arg(long, default_value_t = 4)]

@@ -36,11 +36,22 @@ pub fn write(options: &DevnetOptions, out: Option<&Path>, ui: Ui) -> Result<(), 
             "out",
             format!("cannot write {}: {error}", path.display()),
         )
-        .hint("give a file that does not exist yet")
+        .hint("give a file that does not exist yet; docker-compose -f takes any name")
     })?;
-    let done = format!("{} is written: docker-compose up --detach", path.display());
-    ui.result(&json!({ "path": path }), &done);
+    ui.result(&json!({ "path": path }), &done(path));
     Ok(())
+}
+
+/// What is said of a file that is written: how it is started, beside a devnet of the same folder.
+fn done(path: &Path) -> String {
+    let start = match (path.file_name(), path.file_stem()) {
+        (Some(name), Some(stem)) if name != "docker-compose.yml" => {
+            let project = stem.to_string_lossy().to_lowercase();
+            format!("docker-compose -p {project} -f {}", path.display())
+        }
+        _ => "docker-compose".to_owned(),
+    };
+    format!("{} is written: {start} up --detach", path.display())
 }
 
 /// The whole file.
@@ -119,6 +130,32 @@ mod tests {
             file(&options),
             "gridproof devnet compose > docker-compose.yml"
         );
+    }
+
+    #[test]
+    fn a_file_of_another_name_is_started_by_that_name_with_volumes_of_its_own() {
+        let said = done(Path::new("/net/seven.yml"));
+        let start = "docker-compose -p seven -f /net/seven.yml up --detach";
+        assert_eq!(said, format!("/net/seven.yml is written: {start}"));
+        let said = done(Path::new("docker-compose.yml"));
+        assert_eq!(
+            said,
+            "docker-compose.yml is written: docker-compose up --detach"
+        );
+    }
+
+    #[test]
+    fn what_the_file_mounts_is_in_the_repository_and_in_the_package() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let package = std::fs::read_to_string(root.join("scripts/package")).unwrap();
+        let mounts: Vec<_> = TAIL.split("- ./").skip(1).collect();
+        assert_eq!(mounts.len(), 3);
+        for mount in mounts {
+            let path = mount.split(':').next().unwrap();
+            assert!(root.join(path).is_dir(), "{path}");
+            let copied: Vec<_> = path.split('/').take(2).collect();
+            assert!(package.contains(&copied.join("/")), "{path}");
+        }
     }
 
     #[test]

@@ -241,7 +241,7 @@ fn with_hint(failure: CommandFailure, estimate: Option<&EstimateView>) -> Comman
             "gridproof node status shows the network's engine classes; for a newer one install a newer gridproof"
                 .to_owned()
         }
-        "out_of_limits" => "lower that value in the spec; docs/job-spec.md lists all limits".to_owned(),
+        "out_of_limits" => "bring that value of the spec within its limits; docs/job-spec.md lists them".to_owned(),
         "too_few_can_verify" => {
             "lower verification.value_at_risk, or raise verification.verifiers: each then locks less; or \
                                  wait for partners with larger bonds"

@@ -67,6 +67,8 @@ fn run(name: &str) {
     let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
     let output = Command::new("timeout")
         .args(["300", "bash", "-euxo", "pipefail", "-c", &script])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .env_remove("XDG_DATA_HOME")
         .env("PATH", path)
         .env("HOME", home.0.path())
         .output()
@@ -84,6 +86,11 @@ fn run(name: &str) {
 #[test]
 fn every_command_of_the_validators_page_works() {
     run("validator.md");
+}
+
+#[test]
+fn every_command_of_the_customers_page_works() {
+    run("customer.md");
 }
 
 #[test]

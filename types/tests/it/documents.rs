@@ -46,6 +46,55 @@ fn links_lead_somewhere() {
     }
 }
 
+/// The anchor that a heading gets.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter_map(|c| match c {
+        ' ' => Some('-'),
+        c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
+        _ => None,
+    });
+    kept.collect()
+}
+
+#[test]
+fn links_to_a_heading_find_it() {
+    let (mut files, mut seen) = (Vec::new(), 0);
+    documents(&root(), &mut files);
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for (path, heading) in links(&text).filter_map(|link| link.split_once('#')) {
+            if path.starts_with("http") || heading.contains(char::is_whitespace) {
+                continue;
+            }
+            seen += 1;
+            let page = match path {
+                "" => text.clone(),
+                path => std::fs::read_to_string(file.parent().unwrap().join(path)).unwrap(),
+            };
+            let headings = page.lines().filter(|line| line.starts_with('#'));
+            assert!(
+                headings.map(anchor).any(|known| known == heading),
+                "{}: {path}#{heading} leads nowhere",
+                file.display()
+            );
+        }
+    }
+    assert!(seen > 20, "{seen} links");
+}
+
+#[test]
+fn the_index_names_every_page_of_operators() {
+    let index = std::fs::read_to_string(root().join("docs/operating.md")).unwrap();
+    let mut pages = Vec::new();
+    documents(&root().join("docs/operate"), &mut pages);
+    assert!(pages.len() > 5, "{pages:?}");
+    for page in pages {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        assert!(index.contains(&format!("](operate/{name})")), "{name}");
+    }
+}
+
 #[test]
 fn no_merge_is_left_half_done() {
     let mut files = Vec::new();

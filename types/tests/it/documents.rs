@@ -95,6 +95,47 @@ fn the_index_names_every_page_of_operators() {
     }
 }
 
+/// The words of a command that say what it does: programs, subcommands, flags, names of services; no paths and values.
+fn words(command: &str) -> Vec<String> {
+    let bare = command
+        .split(|c: char| c.is_whitespace() || "\"$()".contains(c))
+        .filter(|word| !word.is_empty());
+    let said = bare.filter(|word| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+    said.map(str::to_owned).collect()
+}
+
+/// True if a line has all words in their order, and all flags.
+fn does(line: &str, command: &[String]) -> bool {
+    let said = words(line);
+    let (flags, names): (Vec<_>, Vec<_>) = command.iter().partition(|word| word.starts_with('-'));
+    let mut rest = said.iter();
+    let in_order = names.iter().all(|word| rest.any(|other| other == *word));
+    in_order && flags.iter().all(|flag| said.contains(flag))
+}
+
+#[test]
+fn what_the_devnets_page_does_in_containers_is_what_the_demo_does() {
+    let page = std::fs::read_to_string(root().join("docs/operate/devnet.md")).unwrap();
+    let script = std::fs::read_to_string(root().join("scripts/demo-compose")).unwrap();
+    let blocks = page.split("```console\n").skip(1);
+    let lines = blocks.flat_map(|block| block.split("```").next().unwrap().lines());
+    let commands: Vec<_> = lines.filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert!(commands.len() > 7, "{commands:?}");
+    for command in commands {
+        let command = command.split(" #").next().unwrap();
+        let wanted = words(command);
+        assert!(wanted.len() > 1, "{command}");
+        assert!(
+            script.lines().any(|line| does(line, &wanted)),
+            "scripts/demo-compose does not do: {command}"
+        );
+        let address = command.split_once("--rpc ").map(|(_, rest)| rest);
+        if let Some(address) = address.and_then(|rest| rest.split_whitespace().next()) {
+            assert!(script.contains(&format!("rpc={address}\n")), "{address}");
+        }
+    }
+}
+
 #[test]
 fn no_merge_is_left_half_done() {
     let mut files = Vec::new();

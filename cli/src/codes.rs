@@ -10,6 +10,7 @@ const PASSING: &[&str] = &[
     "not_ready",
     "not_settled",
     "pending",
+    "signer_away",
     // Of the chain.
     "bond_locked",
     "class_not_yet_open",

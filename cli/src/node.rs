@@ -335,10 +335,10 @@ fn init(
 pub fn init_failure(error: &InitError) -> CommandFailure {
     let (kind, hint) = match error {
         InitError::Key(error) => return CommandFailure::of_key_file(error),
-        InitError::Folder(_) => (
-            ExitKind::Key,
-            "keep the folder of the keys for its owner alone: chmod 700",
-        ),
+        InitError::Folder(error) => {
+            return CommandFailure::new(ExitKind::Key, "folder", error.to_string())
+                .hint("keep the folder of the keys for its owner alone: chmod 700");
+        }
         InitError::Exists(_) => (
             ExitKind::Storage,
             "start it with `gridproof node start`, or choose another --dir",
@@ -377,9 +377,5 @@ fn failure(error: &NodeError) -> CommandFailure {
         NodeErrorKind::Config => (ExitKind::BadInput, "config"),
         NodeErrorKind::Other => (ExitKind::Other, "node"),
     };
-    let failure = CommandFailure::new(kind, code, error.to_string()).hint(error.hint());
-    if kind == ExitKind::NoConnection {
-        return failure.retryable();
-    }
-    failure
+    CommandFailure::new(kind, code, error.to_string()).hint(error.hint())
 }

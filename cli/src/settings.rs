@@ -237,6 +237,8 @@ fn flat(table: &toml::Table) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use keys::passphrase::Passphrases;
+
     use super::*;
 
     #[test]
@@ -280,7 +282,7 @@ mod tests {
     fn keys_without_a_configuration_are_told_from_no_directory() {
         let dir = tempfile::tempdir().unwrap();
         assert!(only_keys(dir.path()).is_none());
-        node::init::keys(dir.path()).unwrap();
+        node::init::keys(dir.path(), &Passphrases::none()).unwrap();
         let which = || WhichConfig {
             dir: dir.path().to_owned(),
             set: SetArgs::default(),

@@ -6,8 +6,9 @@
 //! - No honest validator is accused, and no honest node stops.
 //! - No vote leaves an honest host before everything that it wrote to its log is synced, no proposal before its reservation is.
 //!
-//! S5 (two conflicting finalizations name more than F of the stake) needs more liars than a run has; the tests of the
-//! crate `consensus` show it. L2 is measured by `scripts/bench simulated`; L3 and L4 are that runs go on after the calm.
+//! S5 (two conflicting finalizations name more than F of the stake) needs more liars than a run has: `bugs` of the tests of `consensus`
+//! shows it. L2 (three delays) is shown by its `pace` and measured by `scripts/bench simulated`; L3 and L4 are that runs go on after
+//! the calm, and progress under loss is shown by its `scenarios`.
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 
+use keys::folder::FolderError;
 use keys::keyfile::{KeyFileError, KeyKind, SealError};
 use keys::passphrase::PassphraseError;
 use serde_json::{Map, Value, json};
@@ -150,6 +151,12 @@ impl CommandFailure {
     pub fn with(mut self, name: &str, value: Value) -> Self {
         self.context.insert(name.to_owned(), value);
         self
+    }
+
+    /// A folder of keys that cannot be made, or that others can look into.
+    pub fn of_folder(error: &FolderError) -> Self {
+        Self::new(ExitKind::Key, "folder", error.to_string())
+            .hint("keep the folder of the keys for its owner alone: chmod 700")
     }
 
     /// A key file that cannot be used: which one, why, and what to do.

@@ -190,7 +190,7 @@ fn check(
         file::create(out, &encode(&genesis))?;
     }
     let own_key = dir.map(entry::own_validator_key).transpose()?.flatten();
-    let meeting = network.meeting(own_key);
+    let addresses = network.peer_addresses(own_key);
     let mut lines = vec![
         format!(
             "chain      {}\n{}, {}, every signature is right",
@@ -206,13 +206,13 @@ fn check(
             "next       gridproof node init --dir {} --genesis {}{}",
             dir.display(),
             out.display(),
-            meeting.arguments()
+            addresses.arguments()
         ));
     }
     let object = json!({
         "chain_id": genesis.chain_id(), "validators": genesis.validators.len(), "partners": genesis.partners.len(),
-        "own": own.map(|(object, _)| object), "bootstrap": meeting.bootstrap,
-        "listen": meeting.listen, "external": meeting.external, "genesis": out,
+        "own": own.map(|(object, _)| object), "bootstrap": addresses.bootstrap,
+        "listen": addresses.listen, "external": addresses.external, "genesis": out,
     });
     ui.result(&object, &lines.join("\n"));
     Ok(())

@@ -225,7 +225,7 @@ Exit codes: 0 settled and verified, 3 bad spec or input file, 4 no connection, 5
 /// Runs a job command.
 pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
-        JobCommand::Explain(what) => explain::explain(&what, ui),
+        JobCommand::Explain(what) => explain::explain(&what, schema::schema, ui),
         JobCommand::Validate { spec } => validate(&spec, ui).await,
         JobCommand::Estimate { spec, rpc } => estimate(&rpc.client(ui)?, &spec, ui).await,
         JobCommand::Submit { what, rpc, trust } => {

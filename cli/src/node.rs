@@ -335,10 +335,7 @@ fn init(
 pub fn init_failure(error: &InitError) -> CommandFailure {
     let (kind, hint) = match error {
         InitError::Key(error) => return CommandFailure::of_key_file(error),
-        InitError::Folder(error) => {
-            return CommandFailure::new(ExitKind::Key, "folder", error.to_string())
-                .hint("keep the folder of the keys for its owner alone: chmod 700");
-        }
+        InitError::Folder(error) => return CommandFailure::of_folder(error),
         InitError::Exists(_) => (
             ExitKind::Storage,
             "start it with `gridproof node start`, or choose another --dir",

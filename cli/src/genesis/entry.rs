@@ -18,7 +18,7 @@ use types::number::{Amount, Stake};
 
 use super::bad;
 use super::file::EntryFile;
-use crate::failure::{CommandFailure, ExitKind};
+use crate::failure::CommandFailure;
 use crate::partner::attribute;
 use crate::ui::Ui;
 
@@ -152,10 +152,7 @@ fn partner(
 ) -> Result<(), CommandFailure> {
     let folder = common.dir.join("keys");
     for path in [&common.dir, &folder] {
-        folder::create(path).map_err(|error| {
-            CommandFailure::new(ExitKind::Key, "folder", error.to_string())
-                .hint("keep a partner's directory for its owner alone: chmod 700")
-        })?;
+        folder::create(path).map_err(|error| CommandFailure::of_folder(&error))?;
     }
     let (account, vrf) = (folder.join("account.key"), folder.join("vrf.key"));
     let passphrases = ui.passphrases();

@@ -121,26 +121,26 @@ impl NetworkFile {
     }
 
     /// How the validator with a key meets the others.
-    pub fn meeting(&self, own: Option<PublicKey>) -> Meeting {
-        let mut meeting = Meeting::default();
+    pub fn peer_addresses(&self, own: Option<PublicKey>) -> PeerAddresses {
+        let mut found = PeerAddresses::default();
         for signed in &self.entries {
             match &signed.entry.office {
                 EntryOffice::Validator { member, address } if Some(member.key) == own => {
-                    (meeting.listen, meeting.external) = listens(address.as_str());
+                    (found.listen, found.external) = listens(address.as_str());
                 }
                 EntryOffice::Validator { address, .. } => {
-                    meeting.bootstrap.push(address.to_string());
+                    found.bootstrap.push(address.to_string());
                 }
                 EntryOffice::Partner { .. } => {}
             }
         }
-        meeting
+        found
     }
 }
 
 /// How one validator of a network meets the others, as multiaddresses.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Meeting {
+pub struct PeerAddresses {
     /// Where it listens; none for who is no validator of the network.
     pub listen: Option<String>,
     /// Where the others find it, if it listens elsewhere.
@@ -149,7 +149,7 @@ pub struct Meeting {
     pub bootstrap: Vec<String>,
 }
 
-impl Meeting {
+impl PeerAddresses {
     /// The arguments of `gridproof node init`.
     pub fn arguments(&self) -> String {
         let listen = self.listen.iter().map(|one| ("listen", one));

@@ -4,7 +4,6 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::schema::schema;
 use crate::failure::{CommandFailure, ExitKind};
 use crate::ui::Ui;
 
@@ -87,7 +86,11 @@ pub fn fields() -> Vec<SpecField> {
 }
 
 /// Explains a field, or prints the schema.
-pub fn explain(arguments: &ExplainArgs, ui: Ui) -> Result<(), CommandFailure> {
+pub fn explain(
+    arguments: &ExplainArgs,
+    schema: fn() -> serde_json::Value,
+    ui: Ui,
+) -> Result<(), CommandFailure> {
     if arguments.schema {
         Ui::object(&schema());
         return Ok(());
